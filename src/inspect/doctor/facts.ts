@@ -231,7 +231,7 @@ export interface Multipath {
 }
 
 /** A path to storage under leases, with the time after which the kernel gives it up. */
-export interface Transport {
+export type Transport = {
   /** `iSCSI session1`, `rport-2:0-1` */
   readonly name: string;
   readonly lockspaces: readonly string[];
@@ -239,7 +239,10 @@ export interface Transport {
   readonly setting: string;
   /** null: never. */
   readonly failsAfterS: number | null;
-}
+} & (
+  | { readonly kind: 'iscsi' /** As iscsiadm counts. */; readonly session: number }
+  | { readonly kind: 'fibreChannel' }
+);
 
 /** A mapping of lvm's. */
 export interface Mapping {

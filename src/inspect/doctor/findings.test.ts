@@ -124,7 +124,10 @@ const FAULTS: Readonly<Record<Kind, Change>> = {
   },
   pathFailoverTooLong: {
     transports: [
-      { name: 'rport-1:0-1', lockspaces: ['lvm_vg'], setting: '/sys/x', failsAfterS: null },
+      {
+        ...{ kind: 'fibreChannel', name: 'rport-1:0-1', lockspaces: ['lvm_vg'] },
+        ...{ setting: '/sys/x', failsAfterS: null },
+      },
     ],
   },
   lockspaceFailing: space({ phase: 'failing', ageS: 81 }),
@@ -331,6 +334,25 @@ test('what is to be typed is one word for a shell, whatever a name has', () => {
   assert.deepEqual(command('renewalTimeouts', snapshot({ lockspaces: [{ ...evil, renewals }] })), [
     "sanlock client renewal -s 'a'\\''$(reboot)'",
   ]);
+});
+
+test('a path is given up in half of the time until its leases are lost, from now on and for good', () => {
+  const setting = '/sys/class/iscsi_session/session3/recovery_tmo';
+  const commands = (failsAfterS: number | null) =>
+    of({
+      transports: [
+        {
+          ...{ kind: 'iscsi', session: 3, name: 'iSCSI session3', lockspaces: ['lvm_vg'] },
+          ...{ setting, failsAfterS },
+        },
+      ],
+    }).flatMap(({ plan }) => plan.map((step) => step.kind === 'manual' && step.command));
+  const name = 'node.session.timeo.replacement_timeout';
+  const wanted = [`iscsiadm -m session -r 3 -o update -n ${name} -v 40`, `echo 40 >${setting}`];
+  assert.deepEqual(commands(120), wanted);
+  assert.deepEqual(commands(80), wanted, 'the leases are lost then');
+  assert.deepEqual(commands(null), wanted);
+  assert.deepEqual(commands(79), []);
 });
 
 test('--fix gives a lease file to sanlock, if its owner may use it; a device is left to udev', () => {

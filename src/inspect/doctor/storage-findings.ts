@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/assert.ts';
 import { shellWord } from '../../base/plain-text.ts';
 import { SECOND_MS } from '../../base/units.ts';
 import { leaseTimes } from '../../lease/lease-times.ts';
@@ -228,12 +229,33 @@ function ofTransport(path: Transport, failS: number): readonly Diagnosis[] {
         `leases on it: ${lockspaces.join(', ')}, lost after ${failS} s`,
       ],
       plan: [
-        manual(
-          `set it to ${wanted} s: replacement_timeout in iscsid.conf, fast_io_fail_tmo in multipath.conf`,
-          null,
-          'a shorter time gives I/O errors where the network was only slow',
-        ),
+        lasting(path, wanted),
+        manual('at once, until then', `echo ${wanted} >${setting}`, FAILOVER_WHY),
       ],
     }),
   ];
+}
+
+const FAILOVER_WHY = 'a shorter time gives I/O errors where the network was only slow';
+
+/** iscsid reads its file when a target is found, and never again for that target. */
+function lasting(path: Transport, wantedS: number): Step {
+  switch (path.kind) {
+    case 'iscsi': {
+      const name = 'node.session.timeo.replacement_timeout';
+      return manual(
+        `set ${name} to ${wantedS} in iscsid.conf, and for the target as it is known: it counts from the next login`,
+        `iscsiadm -m session -r ${path.session} -o update -n ${name} -v ${wantedS}`,
+        FAILOVER_WHY,
+      );
+    }
+    case 'fibreChannel':
+      return manual(
+        `set fast_io_fail_tmo ${wantedS} in multipath.conf`,
+        'multipathd reconfigure',
+        FAILOVER_WHY,
+      );
+    default:
+      return unreachable(path);
+  }
 }

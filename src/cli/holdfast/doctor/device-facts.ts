@@ -245,22 +245,24 @@ export function transportOf(
   } catch {
     return null; // no disk of its own
   }
-  const session = /\/(session\d+)\//.exec(device)?.[1];
+  const session = /\/session(\d+)\//.exec(device)?.[1];
   if (session !== undefined) {
-    const setting = join(sys, 'class/iscsi_session', session, 'recovery_tmo');
+    const setting = join(sys, `class/iscsi_session/session${session}/recovery_tmo`);
     const seconds = Number(textOf(setting) ?? 'NaN');
     if (Number.isNaN(seconds)) return null;
     const failsAfterS = seconds < 0 ? null : seconds;
-    return { name: `iSCSI ${session}`, lockspaces, setting, failsAfterS };
+    const of = { kind: 'iscsi', session: Number(session) } as const;
+    return { ...of, name: `iSCSI session${session}`, lockspaces, setting, failsAfterS };
   }
   const port = /\/(rport-[\d:-]+)\//.exec(device)?.[1];
   if (port === undefined) return null;
   const folder = join(sys, 'class/fc_remote_ports', port);
   const fast = textOf(join(folder, 'fast_io_fail_tmo'))?.trim() ?? '';
   const setting = join(folder, 'fast_io_fail_tmo');
-  if (/^\d+$/.test(fast)) return { name: port, lockspaces, setting, failsAfterS: Number(fast) };
+  const of = { kind: 'fibreChannel', name: port, lockspaces, setting } as const;
+  if (/^\d+$/.test(fast)) return { ...of, failsAfterS: Number(fast) };
   // Where it is off, I/O fails when the port itself is given up.
   const loss = (textOf(join(folder, 'dev_loss_tmo')) ?? '').trim();
   const failsAfterS = /^\d+$/.test(loss) ? Number(loss) : null;
-  return { name: port, lockspaces, setting, failsAfterS };
+  return { ...of, failsAfterS };
 }

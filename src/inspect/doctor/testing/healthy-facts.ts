@@ -86,7 +86,10 @@ export const HEALTHY: DoctorFacts = {
   })),
   multipaths: [{ name: 'mpatha', lockspaces: ['lvm_vg'], queues: true, retry: 20, paths: 2 }],
   transports: [
-    { name: 'iSCSI session1', lockspaces: ['lvm_vg'], setting: '/sys/x', failsAfterS: 15 },
+    {
+      ...{ kind: 'iscsi', session: 1, name: 'iSCSI session1', lockspaces: ['lvm_vg'] },
+      ...{ setting: '/sys/x', failsAfterS: 15 },
+    },
   ],
   clusteredVgs: [],
   mappings: [
