@@ -33,8 +33,11 @@ export class Patient {
     return this.host.machine.shell(script, LOOK_MS);
   }
 
-  /** Looks again while something did not answer in time. */
-  async looks(option = ''): Promise<Looked> {
+  /**
+   * Looks again while something did not answer in time, and, with --fix, while one of these kinds
+   * had no step: what did not answer to the look before the steps is not told after them.
+   */
+  async looks(option = '', kinds: readonly Kind[] = []): Promise<Looked> {
     const fixed: Looked['fixed'][number][] = [];
     for (let tries = 1; ; tries++) {
       const told = await this.shell(
@@ -42,7 +45,9 @@ export class Patient {
       );
       const looked: Looked = { fixed: [], ...JSON.parse(told) };
       fixed.push(...looked.fixed);
-      if (looked.unread.length === 0 || tries === MOST_TRIES) return { ...looked, fixed };
+      const isWhole = kinds.every((kind) => fixed.some((one) => one.kind === kind));
+      const isRead = looked.unread.length === 0;
+      if ((isRead && isWhole) || tries === MOST_TRIES) return { ...looked, fixed };
     }
   }
 
@@ -65,7 +70,7 @@ export class Patient {
    * and nothing else but notes.
    */
   async fixes(kinds: readonly Kind[], left: readonly Kind[] = []): Promise<Found> {
-    const { fixed, findings } = await this.looks('--fix');
+    const { fixed, findings } = await this.looks('--fix', kinds);
     const told = shown({ fixed, findings });
     for (const kind of kinds)
       assert.ok(
