@@ -3,14 +3,15 @@ import { test } from 'node:test';
 import { MIB } from '../../src/base/units.ts';
 import { Patient } from './doctor-patient.ts';
 import { ROOT } from './initramfs.ts';
+import { attachIscsiDisk, ISCSI_DISK, typesIscsi, whyNoIscsi } from './iscsi-disk.ts';
 import { DISK_BYTES, SystemdHost, UNITS, whyNoSystemd } from './systemd-host.ts';
 import { type Machine, Machines } from './vm.ts';
 import { VG } from './volume.ts';
 
 /**
- * What a rig cannot have: units of systemd, watchdog devices, device-mapper, a user without rights.
- * Each fault is caused in a machine with our daemons, found by `holdfast doctor`, and cured by --fix
- * or by what its plan says; the VG is used afterwards.
+ * What a rig cannot have: units of systemd, watchdog devices, device-mapper, a disk of iSCSI, a
+ * user without rights. Each fault is caused in a machine with our daemons, found by `holdfast
+ * doctor`, and cured by --fix or by what its plan says; the VG is used afterwards.
  */
 const IO_TIMEOUT_S = 10;
 const LVS = ['lv', 'cut', 'open', 'size'] as const;
@@ -34,6 +35,11 @@ test(
     try {
       const patient = new Patient(new SystemdHost(machine, 1));
       for (const stage of STAGES) {
+        const whyNot = stage === iscsi ? whyNoIscsi() : null;
+        if (whyNot !== null) {
+          await t.test('a path of iSCSI', { skip: whyNot });
+          continue;
+        }
         const beganMs = Date.now();
         await stage(patient);
         t.diagnostic(`${stage.name}: ${Math.round((Date.now() - beganMs) / 1000)} s`);
@@ -49,7 +55,7 @@ test(
   },
 );
 
-const STAGES = [installs, nothingRuns, mappings, multipath, rights] as const;
+const STAGES = [installs, nothingRuns, mappings, iscsi, multipath, rights] as const;
 
 /** A VG is on the disk, and nothing runs or would at the next boot; no watchdog, no time service. */
 async function installs(patient: Patient): Promise<void> {
@@ -129,6 +135,30 @@ async function mappings(patient: Patient): Promise<void> {
 }
 
 /**
+ * A session that keeps I/O waiting for longer than the lockspace lives, as iSCSI does by default.
+ * The look of the next stage finds it no more.
+ */
+async function iscsi(patient: Patient): Promise<void> {
+  await attachIscsiDisk(patient, 32 * MIB);
+  await patient.shell(`vgextend -qq ${VG} ${ISCSI_DISK}
+    lvcreate -qq -aey -L 4m -n net ${VG} ${ISCSI_DISK}`);
+  const found = await patient.finds('pathFailoverTooLong');
+  const { about, evidence, plan } = found.of('pathFailoverTooLong');
+  assert.equal(about, 'iSCSI session1');
+  assert.deepEqual(evidence, [
+    '/sys/class/iscsi_session/session1/recovery_tmo: 120',
+    `leases on it: lvm_${VG}, lost after ${8 * IO_TIMEOUT_S} s`,
+  ]);
+  const commands = plan.flatMap((step) => (step.kind === 'manual' ? [step.command ?? ''] : []));
+  await typesIscsi(patient, commands.join('\n'));
+  assert.match(await typesIscsi(patient, 'iscsiadm -m session -P 2'), /Recovery Timeout: 40$/m);
+  const records = await typesIscsi(patient, 'iscsiadm -m node -o show');
+  assert.match(records, /replacement_timeout = 40$/m, 'after the next login, too');
+  await patient.shell(`dd if=/dev/zero of=/dev/${VG}/net bs=4096 count=1 oflag=direct
+    lvchange -an ${VG}/net`);
+}
+
+/**
  * A VG that is on two maps of multipath, too, which hold I/O back. What multipathd says of them is
  * said by a script, in the words of multipathd 0.9.4: one that runs is not to be expected on a host
  * of tests.
@@ -140,7 +170,7 @@ async function multipath(patient: Patient): Promise<void> {
       "0 $(blockdev --getsz $2) multipath 1 queue_if_no_path 0 1 1 service-time 0 1 2 $2 1 1"; }
     map mpatha ${one}
     map mpathb ${other}
-    echo 'devices { filter = [ "a|^/dev/vda$|", "a|^/dev/mapper/mpath|", "r|.*|" ] }' \
+    echo 'devices { filter = [ "a|^/dev/[sv]da$|", "a|^/dev/mapper/mpath|", "r|.*|" ] }' \
       >>/etc/lvm/lvmlocal.conf
     vgextend -qq ${VG} /dev/mapper/mpatha /dev/mapper/mpathb`);
   await says(patient, 'mpatha on', 'mpathb 24 chk');
