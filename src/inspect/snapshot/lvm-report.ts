@@ -41,7 +41,7 @@ const MANAGED: ReadonlySet<string> = new Set(['sanlock', 'dlm', 'idm']);
 
 function reportedLv(row: unknown): ReportedLv {
   const bracketed = text(row, 'lv_name');
-  const name = bracketed.replace(/^\[(.*)\]$/s, '$1');
+  const name = unbracketed(bracketed);
   return {
     vgName: text(row, 'vg_name'),
     vgUuid: text(row, 'vg_uuid'),
@@ -53,6 +53,11 @@ function reportedLv(row: unknown): ReportedLv {
     isActive: activity(text(row, 'lv_active')),
     isHidden: name !== bracketed,
   };
+}
+
+/** lvm puts the name of an LV that is its own, or a part of another one, in brackets. */
+export function unbracketed(name: string): string {
+  return name.replace(/^\[(.*)\]$/s, '$1');
 }
 
 function activity(word: string): boolean | null {

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
 import { nameToText, textToName } from '../../../base/bytes.ts';
 import { MIB, SECOND_MS } from '../../../base/units.ts';
+import { pvRange } from '../../../inspect/leases/pv-extents.ts';
+import { unbracketed } from '../../../inspect/snapshot/lvm-report.ts';
 import { lockLvOfArgs, lockLvPath } from '../../../lvmlockd/managers/sanlock/layout.ts';
 import { askLvm, askProgram } from '../../observe/ask-program.ts';
 
@@ -109,9 +111,8 @@ function lvsIn(rows: readonly Row[]): readonly LvReport[] {
   return [...byUuid.values()];
 }
 
-/** Hidden LVs stand in brackets. */
 function nameIn(row: Row): string {
-  return text(row, 'lv_name').replace(/^\[(.*)\]$/s, '$1');
+  return unbracketed(text(row, 'lv_name'));
 }
 
 function placeOf(
@@ -124,9 +125,9 @@ function placeOf(
   if (existsSync(path)) return { path, offsetBytes: 0 };
   const lvName = nameToText(lockLv);
   const first = rows.lvs.find((row) => nameIn(row) === lvName && bytes(row, 'seg_start') === 0);
-  const range = /^(.+):(\d+)-\d+$/.exec(text(first ?? {}, 'seg_pe_ranges'));
-  const pv = rows.pvs.find((row) => text(row, 'pv_name') === range?.[1]);
+  const range = pvRange(text(first ?? {}, 'seg_pe_ranges'));
+  const pv = rows.pvs.find((row) => text(row, 'pv_name') === range?.device);
   if (range === null || pv === undefined) return null;
-  const extents = Number(range[2]) * bytes(rows.vg, 'vg_extent_size');
-  return { path: range[1] ?? '', offsetBytes: bytes(pv, 'pe_start') + extents };
+  const extents = range.firstExtent * bytes(rows.vg, 'vg_extent_size');
+  return { path: range.device, offsetBytes: bytes(pv, 'pe_start') + extents };
 }

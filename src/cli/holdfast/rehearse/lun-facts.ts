@@ -1,7 +1,9 @@
 import { realpathSync } from 'node:fs';
 import { nameToText, textToName } from '../../../base/bytes.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
+import { pvRange } from '../../../inspect/leases/pv-extents.ts';
 import type { LunFacts } from '../../../inspect/rehearsal.ts';
+import { unbracketed } from '../../../inspect/snapshot/lvm-report.ts';
 import { sanlockSpaceName } from '../../../lvmlockd/managers/sanlock/layout.ts';
 import { reasonOf } from '../../../platform/system-error.ts';
 import { lvmReport } from '../vg/lvm.ts';
@@ -20,14 +22,13 @@ export async function lunFacts(path: string): Promise<Result<LunFacts, string>> 
   const lvs = new Set<string>();
   const lockspaces = new Set<string>();
   for (const row of rows.value) {
-    const devices = (row['seg_pe_ranges'] ?? '')
-      .split(' ')
-      .map((range) => range.replace(/:\d+-\d+$/, ''));
+    const ranges = (row['seg_pe_ranges'] ?? '').split(' ');
+    const devices = ranges.flatMap((range) => pvRange(range)?.device ?? []);
     if (!devices.some((device) => isSame(device, real))) continue;
     const vg = row['vg_name'] ?? '';
     const isLeases = row['lv_role']?.split(',').includes('lockd') ?? false;
     if (isLeases) lockspaces.add(nameToText(sanlockSpaceName(textToName(vg))));
-    else lvs.add(`${vg}/${(row['lv_name'] ?? '').replace(/^\[(.*)\]$/, '$1')}`);
+    else lvs.add(`${vg}/${unbracketed(row['lv_name'] ?? '')}`);
   }
   return ok({ path: real, lockspaces: [...lockspaces], lvs: [...lvs] });
 }

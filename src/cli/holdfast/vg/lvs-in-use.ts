@@ -1,5 +1,6 @@
 import { fail, ok, type Result } from '../../../base/result.ts';
 import type { LvInUse } from '../../../inspect/join/leave-plan.ts';
+import { unbracketed } from '../../../inspect/snapshot/lvm-report.ts';
 import { ProcDeviceUsers } from '../../../platform/device-users.ts';
 import { askLvmlockdState } from '../../observe/ask.ts';
 import { localPorts } from './local-daemons.ts';
@@ -31,7 +32,7 @@ export async function lvsInUse(
       const lock = locks.get(row['lv_uuid'] ?? '') ?? null;
       const isActive = row['lv_active'] === 'active';
       if (lock === null && !isActive) return [];
-      const name = (row['lv_name'] ?? '').replace(/^\[(.*)\]$/, '$1');
+      const name = unbracketed(row['lv_name'] ?? '');
       // What lies within another LV is deactivated with that.
       if (lock === null && name !== row['lv_name']) return [];
       return { vg, name, lock, isActive, users: users.get(deviceOf(row)) ?? [] };

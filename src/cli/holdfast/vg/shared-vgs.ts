@@ -9,7 +9,7 @@ import {
   type DevicePlace,
   devicePlaces,
   type LvSegment,
-} from '../../../inspect/join/pv-extents.ts';
+} from '../../../inspect/leases/pv-extents.ts';
 import { verifyDelta } from '../../../lease/verify.ts';
 import {
   GL_NAME,

@@ -1,7 +1,8 @@
 import { type ByteString, nameToText, textToName } from '../../../base/bytes.ts';
 import { plain } from '../../../base/plain-text.ts';
 import { fail, ok, type Result } from '../../../base/result.ts';
-import type { ReportedLv } from '../../../inspect/snapshot/lvm-report.ts';
+import { pvRange } from '../../../inspect/leases/pv-extents.ts';
+import { type ReportedLv, unbracketed } from '../../../inspect/snapshot/lvm-report.ts';
 import {
   lockLvOfArgs,
   lockLvPath,
@@ -52,7 +53,7 @@ export async function volumeTarget(
   if (lockType !== 'sanlock' || lockArgs !== '' || instead === '') {
     return await targetOfRow(name, name, found.value, ports);
   }
-  const locked = `${vgName}/${instead.replace(/^\[(.*)\]$/s, '$1')}`;
+  const locked = `${vgName}/${unbracketed(instead)}`;
   const row = await volumeRow(locked, ports);
   if (!row.ok) return row;
   return await targetOfRow(`${name} (locked as ${locked})`, locked, row.value, ports);
@@ -120,18 +121,18 @@ export async function lockPlace(
   const segments = await lvm('lvs', [...bytes, '--all', '--segments', '-o', fields, hidden]);
   if (!segments.ok) return fail(`lvm does not report where ${hidden} lies: ${segments.error}`);
   const [ranges = '', extent = ''] = segments.value.trim().split('|');
-  const found = /^(\/\S+):(\d+)-\d+$/.exec(ranges);
+  const found = pvRange(ranges);
   const isOne = segments.value.trim().split('\n').length === 1;
-  if (found === null || !isOne || !isThere(textToName(found[1] ?? ''))) {
+  if (found === null || !isOne || !isThere(textToName(found.device))) {
     return fail(
       `${hidden} is in parts, or its PV is not here: start the VG (vgchange --lock-start)`,
     );
   }
-  const [, pv = '', firstExtent] = found;
+  const { device: pv, firstExtent } = found;
   const start = await lvm('pvs', [...bytes, '-o', 'pe_start', pv]);
   if (!start.ok)
     return fail(`lvm does not report where the extents of ${pv} begin: ${start.error}`);
-  const offset = Number(start.value.trim()) + Number(firstExtent) * Number(extent);
+  const offset = Number(start.value.trim()) + firstExtent * Number(extent);
   if (!Number.isSafeInteger(offset)) return fail(`lvm reported no numbers for ${hidden} on ${pv}`);
   return ok({ path: textToName(pv), offset });
 }

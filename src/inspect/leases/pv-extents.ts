@@ -24,6 +24,14 @@ interface Layout {
   readonly firstExtentAt: ReadonlyMap<string, number>;
 }
 
+/** One range as lvm reports it, `/dev/sdb:0-63`; null: it is no PV, or several. */
+export function pvRange(
+  range: string,
+): { readonly device: string; readonly firstExtent: number } | null {
+  const [, device, first] = /^(\/\S+):(\d+)-\d+$/.exec(range) ?? [];
+  return device === undefined ? null : { device, firstExtent: Number(first) };
+}
+
 /**
  * Where the bytes of an LV are that is not active: on its PVs, by the metadata of its VG. An area
  * of leases may lie on several.
@@ -42,16 +50,16 @@ export function devicePlaces(
       ({ startExtent, extents }) => extent >= startExtent && extent < startExtent + extents,
     );
     if (segment === undefined) return fail(`it ends before byte ${at}`);
-    const range = segment.type === 'linear' ? /^(.+):(\d+)-(\d+)$/.exec(segment.ranges) : null;
-    const [, device = '', first = ''] = range ?? [];
-    const begins = firstExtentAt.get(device);
+    const range = segment.type === 'linear' ? pvRange(segment.ranges) : null;
+    const begins = firstExtentAt.get(range?.device ?? '');
     if (range === null || begins === undefined) {
       return fail(`a piece of it, ${segment.type} on ${segment.ranges}, cannot be read directly`);
     }
     const within = at - segment.startExtent * extentBytes;
     const left = segment.extents * extentBytes - within;
     const here = Math.min(left, offset + length - at);
-    places.push({ device, offset: begins + Number(first) * extentBytes + within, length: here });
+    const { device, firstExtent } = range;
+    places.push({ device, offset: begins + firstExtent * extentBytes + within, length: here });
     at += here;
   }
   return ok(places);
