@@ -1,5 +1,6 @@
 import '../../platform/more-threads.ts';
 import { needsAttention } from '../../base/finding.ts';
+import { afterSteps } from '../../inspect/doctor/after-steps.ts';
 import { doctorFindings } from '../../inspect/doctor/findings.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
@@ -69,7 +70,7 @@ export async function doctor(args: readonly string[]): Promise<number> {
     const { observe: ports, beside, sleep } = world;
     fixed = await fixAll({ ports, beside, sleep }, findings);
     if (fixed.length > 0) {
-      facts = await doctorFacts(world);
+      facts = afterSteps(facts, await doctorFacts(world));
       findings = doctorFindings(facts);
     }
   }
