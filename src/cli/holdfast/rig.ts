@@ -48,7 +48,7 @@ export async function keepRig(rig: Rig, page: string, asked: Promise<unknown>): 
   }
 }
 
-export const RIG_STATUS_PAGE = {
+const RIG_STATUS_PAGE = {
   name: 'holdfast rig status',
   about: 'the hosts of a demo that stays up',
   forms: [''],
@@ -59,7 +59,7 @@ export const RIG_STATUS_PAGE = {
   schema: 'holdfast.rig-status/1',
 } as const satisfies CommandPage;
 
-export const RIG_ENTER_PAGE = {
+const RIG_ENTER_PAGE = {
   name: 'holdfast rig enter',
   about: 'a shell on one host of a demo that stays up',
   forms: ['[N]'],

@@ -76,7 +76,7 @@ export function chooseHostId(wish: HostIdWish): HostIdChoice {
 }
 
 /** Why this host cannot have an id, in a sentence without its full stop; null: it can. */
-export function whyNotHostId(wish: HostIdWish, id: number): string | null {
+function whyNotHostId(wish: HostIdWish, id: number): string | null {
   if (!Number.isInteger(id) || id < 1 || id > MAX_HOST_ID) {
     return `host id ${id} is none: they are 1 to ${MAX_HOST_ID}`;
   }

@@ -124,10 +124,7 @@ interface Listed {
 }
 
 /** All leases of a lockspace that sanlock of this host has; null: it has none of that name. */
-export async function spaceTargets(
-  lockspaceName: ByteString,
-  sources: Sources,
-): Promise<Listed | null> {
+async function spaceTargets(lockspaceName: ByteString, sources: Sources): Promise<Listed | null> {
   const spaces = await sources.spaces();
   const space = spaces.find(({ name }) => name === lockspaceName);
   if (space === undefined) return null;
