@@ -233,6 +233,9 @@ async function globalLocks(world: World): Promise<void> {
     await patient.shell(`ln -s ${lun.lvmlock} /dev/mapper/${other}-lvmlock`);
   }
   await third.host.mustLvm('vgchange', '--lockstop', vg);
+  // The original answers a moment before it has forgotten the VG: it would not be the first one.
+  const isForgotten = async () => !(await third.shell('lvmlockctl -i')).includes(vg);
+  await until(`host 3 to forget ${vg}`, isForgotten, SOON);
   await third.host.mustLvm('vgcreate', '--shared', other, lun.device);
   await third.host.mustLvm('vgchange', '--lockstart', vg);
   await ours.host.mustLvm('vgchange', '--lockstart', other);
