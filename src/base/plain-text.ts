@@ -7,6 +7,8 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
  */
 const WITHOUT_SHAPE =
   /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u{e0000}-\u{e0fff}]/gu;
+/** Most texts. To look for the others, a program first has tables of all characters made: 1 ms. */
+const PRINTABLE_ASCII = /^[ -~]*$/;
 /** Of a character of two units, cut. */
 const HALF = /[\ud800-\udbff]$/;
 const SHOWN = 60;
@@ -18,7 +20,7 @@ export function hasControl(text: string): boolean {
 
 /** What came from outside, for a line of a terminal, a log or a page. */
 export function plain(text: string): string {
-  return text.replace(WITHOUT_SHAPE, '?');
+  return PRINTABLE_ASCII.test(text) ? text : text.replace(WITHOUT_SHAPE, '?');
 }
 
 /** JSON for programs, and for whoever sees it on a terminal: every text in it as `plain` has it. */

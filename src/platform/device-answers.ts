@@ -1,5 +1,8 @@
-import { spawn } from 'node:child_process';
 import { stat } from 'node:fs';
+import { ChildProgram } from './child-program.ts';
+
+/** dd says little. */
+const MAX_BYTES = 64 * 1024;
 
 /**
  * Resolves when a read of a block device has ended, well or not, in a process of its own. That is
@@ -8,17 +11,23 @@ import { stat } from 'node:fs';
  */
 export async function deviceAnswers(path: string, deadlineMs: number): Promise<void> {
   if (!(await isBlockDevice(path))) return;
-  const words = [`if=${path}`, 'of=/dev/null', 'iflag=direct', 'bs=4096', 'count=1'];
-  const child = spawn('dd', words, { stdio: 'ignore' });
-  const timer = setTimeout(() => {
-    child.kill('SIGKILL');
-    child.unref();
-  }, deadlineMs);
+  const words = ['dd', `if=${path}`, 'of=/dev/null', 'iflag=direct', 'bs=4096', 'count=1'] as const;
+  const wish = { words, environment: process.env, maxBytes: MAX_BYTES };
   await new Promise<void>((resolve) => {
-    child.once('error', () => resolve()); // no dd is here: nothing is known
-    child.once('exit', () => resolve());
+    let timer: NodeJS.Timeout | null = null;
+    const started = ChildProgram.start(wish, () => {
+      if (timer !== null) clearTimeout(timer);
+      resolve();
+    });
+    if (!started.ok) {
+      resolve(); // no dd is here: nothing is known
+      return;
+    }
+    timer = setTimeout(() => {
+      started.value.kill();
+      started.value.leave();
+    }, deadlineMs);
   });
-  clearTimeout(timer);
 }
 
 function isBlockDevice(path: string): Promise<boolean> {

@@ -13,13 +13,16 @@ const output = new PlainOutput(1);
 for (let i = 0; i < ${LINES}; i++) output.write(Buffer.from('line ' + i + '\\n'));
 process.exitCode = 3;
 `;
+const LEAVING = `${PRINTING}
+void output.taken().then(() => process.reallyExit(3));
+`;
 
-function printThrough(t: TestContext, line: string) {
+function printThrough(t: TestContext, line: string, contents = PRINTING) {
   const directory = mkdtempSync('/tmp/holdfast-output-');
   t.after(() => rmSync(directory, { recursive: true, force: true }));
   const program = join(directory, 'printing.cjs');
   buildSync({
-    stdin: { contents: PRINTING, resolveDir: ROOT },
+    stdin: { contents, resolveDir: ROOT },
     outfile: program,
     bundle: true,
     platform: 'node',
@@ -37,14 +40,20 @@ test('everything comes, in order, and the program ends by itself', (t) => {
   assert.equal(ran.status, 3);
 });
 
-test('a pipe that does not wait for its reader loses nothing', (t) => {
-  // Perl sets O_NONBLOCK on the pipe that the program then has as its output.
-  const nonblock = `perl -e 'use Fcntl; fcntl(STDOUT, F_SETFL, O_NONBLOCK|O_WRONLY); exec @ARGV'`;
-  const ran = printThrough(t, `${nonblock} "$0" "$1" | (sleep 1; cat); exit $PIPESTATUS`);
-  assert.equal(ran.stderr, '');
-  assert.equal(ran.stdout, ALL);
-  assert.equal(ran.status, 3);
-});
+for (const [what, program] of [
+  ['nothing', PRINTING],
+  ['nothing of a program that leaves when all is taken', LEAVING],
+] as const) {
+  test(`a pipe that does not wait for its reader loses ${what}`, (t) => {
+    // Perl sets O_NONBLOCK on the pipe that the program then has as its output.
+    const nonblock = `perl -e 'use Fcntl; fcntl(STDOUT, F_SETFL, O_NONBLOCK|O_WRONLY); exec @ARGV'`;
+    const line = `${nonblock} "$0" "$1" | (sleep 1; cat); exit $PIPESTATUS`;
+    const ran = printThrough(t, line, program);
+    assert.equal(ran.stderr, '');
+    assert.equal(ran.stdout, ALL);
+    assert.equal(ran.status, 3);
+  });
+}
 
 test('a reader that has gone ends the program as SIGPIPE would', (t) => {
   const ran = printThrough(t, '"$0" "$1" | head -1; exit $PIPESTATUS');

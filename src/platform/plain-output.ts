@@ -1,4 +1,4 @@
-import { writeSync } from 'node:fs';
+import { fstatSync, writeSync } from 'node:fs';
 import { endWithReader, STATUS_OF_SIGPIPE } from './broken-pipe.ts';
 import { errnoNameOf } from './system-error.ts';
 
@@ -30,4 +30,15 @@ export class PlainOutput {
     }
     if (rest.length > 0) this.#stream?.write(rest);
   }
+
+  /** Resolves when the system has taken everything: a program may leave at once. */
+  async taken(): Promise<void> {
+    const stream = this.#stream;
+    if (stream !== null) await new Promise<void>((done) => stream.write('', () => done()));
+  }
+}
+
+/** Standard output where it is a terminal; null elsewhere, without the cost of a stream. */
+export function terminalOutput(): NodeJS.WriteStream | null {
+  return fstatSync(1).isCharacterDevice() && process.stdout.isTTY ? process.stdout : null;
 }

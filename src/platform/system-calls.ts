@@ -142,6 +142,43 @@ export const mallopt: (parameter: number, value: number) => number = libc.func(
 export const mallocTrim: (keptAtEnd: number) => number = libc.func(
   'int malloc_trim(size_t keptAtEnd)',
 );
+/** Both lists end with null. Returns an errno, or 0. */
+export const posixSpawn: (
+  pid: Int32Array,
+  file: string,
+  actions: Uint8Array,
+  attributes: Uint8Array,
+  words: readonly (string | null)[],
+  environment: readonly (string | null)[],
+) => number = libc.func(
+  'int posix_spawnp(void *pid, const char *file, void *actions, void *attributes, const char **words, const char **environment)',
+);
+type SpawnCall = (of: Uint8Array) => number;
+export const spawnActionsInit: SpawnCall = libc.func(
+  'int posix_spawn_file_actions_init(void *actions)',
+);
+export const spawnActionsDestroy: SpawnCall = libc.func(
+  'int posix_spawn_file_actions_destroy(void *actions)',
+);
+export const spawnActionsDup2: (actions: Uint8Array, fd: number, as: number) => number = libc.func(
+  'int posix_spawn_file_actions_adddup2(void *actions, int fd, int as)',
+);
+export const spawnAttributesInit: SpawnCall = libc.func(
+  'int posix_spawnattr_init(void *attributes)',
+);
+export const spawnAttributesDestroy: SpawnCall = libc.func(
+  'int posix_spawnattr_destroy(void *attributes)',
+);
+export const spawnAttributesFlags: (attributes: Uint8Array, flags: number) => number = libc.func(
+  'int posix_spawnattr_setflags(void *attributes, short flags)',
+);
+/** `signals`: a bit for each, that of signal 1 first. */
+export const spawnAttributesDefault: (attributes: Uint8Array, signals: Uint8Array) => number =
+  libc.func('int posix_spawnattr_setsigdefault(void *attributes, void *signals)');
+/** 0: with WNOHANG, it has not ended. */
+export const waitpid: (pid: number, status: Int32Array, options: number) => number = libc.func(
+  'int waitpid(int pid, void *status, int options)',
+);
 /** Leaves at once: `process.exit` joins the thread pool, which never returns on a hung device. */
 export const exitNow: (status: number) => void = libc.func('void _exit(int status)');
 

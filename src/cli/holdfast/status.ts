@@ -4,6 +4,7 @@ import type { Snapshot } from '../../inspect/snapshot/snapshot.ts';
 import { MonotonicClock } from '../../platform/clock.ts';
 import { daemonSockets } from '../../platform/daemon-sockets.ts';
 import { FreshReads } from '../../platform/fresh-reads.ts';
+import { PlainOutput, terminalOutput } from '../../platform/plain-output.ts';
 import { mistakeText } from '../frame/help.ts';
 import { type CommandPage, JSON_OPTION, WATCH_OPTION } from '../frame/page.ts';
 import { readWords } from '../frame/words.ts';
@@ -63,15 +64,17 @@ export async function status(args: readonly string[]): Promise<number> {
     return 2;
   }
   const ports = realPorts();
+  const output = new PlainOutput(1);
   const isJson = words.value.has('json');
   for (;;) {
     const snapshot = await takeSnapshot(ports);
     const isWatching = words.value.has('watch');
-    show(snapshot, { isJson, isWatching });
+    output.write(Buffer.from(shownText(snapshot, { isJson, isWatching })));
     const isWell = attentionIn(snapshot).length === 0 && snapshot.unread.length === 0;
     const exitStatus = isWell ? 0 : 1;
     if (!isWatching) {
-      await endBesideHungCalls(exitStatus, [process.stdout]); // Node takes 3 ms to end by itself
+      await output.taken();
+      await endBesideHungCalls(exitStatus, []); // Node takes 3 ms to end by itself
       return exitStatus;
     }
     await new Promise<void>((resolve) => ports.clock.after(intervalS * 1000, resolve));
@@ -92,20 +95,16 @@ function realPorts(): ObservePorts {
 
 const HOME_AND_CLEAR = '\u001b[H\u001b[J';
 
-function show(
+function shownText(
   snapshot: Snapshot,
   { isJson, isWatching }: { readonly isJson: boolean; readonly isWatching: boolean },
-): void {
-  const { stdout } = process;
-  if (isJson) {
-    const json = statusJson(snapshot);
-    stdout.write(`${plainJson(json, isWatching ? 0 : 2)}\n`);
-    return;
-  }
-  const paint = paintFor(stdout, process.env);
-  const text = statusText(snapshot, { paint, rows: stdout.rows ?? ROWS });
-  const isScreen = isWatching && stdout.isTTY === true;
-  stdout.write(isScreen ? `${HOME_AND_CLEAR}${text}` : isWatching ? `${text}\n` : text);
+): string {
+  if (isJson) return `${plainJson(statusJson(snapshot), isWatching ? 0 : 2)}\n`;
+  const terminal = terminalOutput();
+  const paint = paintFor(terminal ?? {}, process.env);
+  const text = statusText(snapshot, { paint, rows: terminal?.rows ?? ROWS });
+  if (!isWatching) return text;
+  return terminal === null ? `${text}\n` : `${HOME_AND_CLEAR}${text}`;
 }
 
 /** The snapshot, and what of it needs somebody. */

@@ -1,5 +1,6 @@
-import { execFile } from 'node:child_process';
+import { ERRNO, errnoName } from '../../base/errno.ts';
 import { fail, ok, type Result } from '../../base/result.ts';
+import { type ChildEnd, ChildProgram } from '../../platform/child-program.ts';
 
 const MAX_REPORT_BYTES = 64 * 1024 * 1024;
 
@@ -45,33 +46,48 @@ export function programAnswer(
   deadlineMs: number,
   takes: 'stdout' | 'both' = 'stdout',
 ): Promise<ProgramAnswer> {
-  const env = { ...process.env, LVM_SUPPRESS_FD_WARNINGS: '1' };
+  const environment = { ...process.env, LVM_SUPPRESS_FD_WARNINGS: '1' };
+  const wish = { words: [program, ...args] as const, environment, maxBytes: MAX_REPORT_BYTES };
   return new Promise((resolve) => {
-    const limits = {
-      timeout: deadlineMs,
-      killSignal: 'SIGKILL',
-      maxBuffer: MAX_REPORT_BYTES,
+    const notInTime = {
+      kind: 'late',
+      why: `${program} did not end within ${deadlineMs / 1000} s`,
     } as const;
-    const notInTime = `${program} did not end within ${deadlineMs / 1000} s`;
-    const child = execFile(program, args, { env, ...limits }, (failure, stdout, stderr) => {
-      clearTimeout(late);
-      const code: unknown = failure === null ? null : Reflect.get(failure, 'code');
-      const printed = takes === 'both' ? `${stdout}${stderr}` : stdout;
-      if (failure === null) resolve({ kind: 'done', printed });
-      else if (code === 'ENOENT') resolve({ kind: 'absent', why: `there is no ${program} here` });
-      else if (failure.killed === true && code === null) resolve({ kind: 'late', why: notInTime });
-      else {
-        const why = `${program} failed: ${complaintOf(stderr) || failure.message}`;
-        resolve({ kind: 'failed', why });
-      }
+    let isKilled = false;
+    let timer: NodeJS.Timeout | null = null;
+    const started = ChildProgram.start(wish, (end) => {
+      if (timer !== null) clearTimeout(timer);
+      resolve(isKilled ? notInTime : answerOf(program, end, takes));
     });
-    const late = setTimeout(() => {
-      child.stdout?.destroy();
-      child.stderr?.destroy();
-      child.unref();
-      resolve({ kind: 'late', why: notInTime });
-    }, deadlineMs + KILLED_MS);
+    if (!started.ok) {
+      resolve(notStarted(program, started.error));
+      return;
+    }
+    timer = setTimeout(() => {
+      isKilled = true;
+      started.value.kill();
+      timer = setTimeout(() => {
+        started.value.leave();
+        resolve(notInTime);
+      }, KILLED_MS);
+    }, deadlineMs);
   });
+}
+
+function notStarted(program: string, errno: number): ProgramAnswer {
+  return errno === ERRNO.ENOENT
+    ? { kind: 'absent', why: `there is no ${program} here` }
+    : { kind: 'failed', why: `${program} cannot be started: ${errnoName(errno)}` };
+}
+
+function answerOf(program: string, end: ChildEnd, takes: 'stdout' | 'both'): ProgramAnswer {
+  const { status, signal, stdout, stderr, isTooLong } = end;
+  if (isTooLong) {
+    return { kind: 'failed', why: `${program} printed more than ${MAX_REPORT_BYTES} bytes` };
+  }
+  if (status === 0) return { kind: 'done', printed: takes === 'both' ? stdout + stderr : stdout };
+  const how = status === null ? `signal ${signal} has ended it` : `exit status ${status}`;
+  return { kind: 'failed', why: `${program} failed: ${complaintOf(stderr) || how}` };
 }
 
 /** So long one that can be ended takes to end. */
