@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {
+  closeSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
@@ -9,12 +11,40 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { ERRNO } from '../base/errno.ts';
 import { type ChildEnd, ChildProgram, type ChildWish } from './child-program.ts';
+import { testsBeside } from './test-role.ts';
 
 const MAX_BYTES = 1024 * 1024;
+/** Another process of this file: few descriptors are left to it. */
+const ROLE = 'HOLDFAST_TEST_WITHOUT_DESCRIPTORS';
 const O_CLOEXEC = 0o2000000;
+
+async function playWithoutDescriptors(): Promise<void> {
+  const wish: ChildWish = { words: ['true'], environment: process.env, maxBytes: 1 };
+  const ended = () => new Promise<ChildEnd>((done) => ChildProgram.start(wish, done));
+  const first = (await ended()).status;
+  const taken: number[] = [];
+  try {
+    for (;;) taken.push(openSync('/dev/null', 'r'));
+  } catch {
+    // none is left
+  }
+  const refused = new Set<number>();
+  for (let free = 0; free < 5; free++) {
+    for (let turn = 0; turn < 3; turn++) {
+      const one = ChildProgram.start(wish, () => {});
+      refused.add(one.ok ? 0 : one.error);
+    }
+    closeSync(taken.pop() ?? -1);
+  }
+  for (const fd of taken) closeSync(fd);
+  const again = (await ended()).status;
+  process.stdout.write(JSON.stringify({ first, refused: [...refused], again }));
+}
+
+const beside = testsBeside(ROLE, () => void playWithoutDescriptors());
 
 function started(
   words: ChildWish['words'],
@@ -45,14 +75,14 @@ function zombies(): string[] {
   });
 }
 
-test('what it prints, in order and as UTF-8, and how it ends', async () => {
+beside('what it prints, in order and as UTF-8, and how it ends', async () => {
   const { end } = sh('echo one; echo two >&2; printf "\\303\\244"; exit 7');
   const { status, signal, stdout, stderr, isTooLong } = await end;
   assert.deepEqual([status, signal, stdout, stderr], [7, 0, 'one\nä', 'two\n']);
   assert.equal(isTooLong, false);
 });
 
-test('more than a socket holds, on both streams at once', async () => {
+beside('more than a socket holds, on both streams at once', async () => {
   const { end } = sh('yes out | head -c 300000; yes err | head -c 300000 >&2');
   const { status, stdout, stderr } = await end;
   assert.deepEqual([status, stdout.length, stderr.length], [0, 300_000, 300_000]);
@@ -60,7 +90,7 @@ test('more than a socket holds, on both streams at once', async () => {
   assert.match(stderr, /^(err\n)+$/);
 });
 
-test('words and environment come as they are, and no shell reads them', async () => {
+beside('words and environment come as they are, and no shell reads them', async () => {
   const words = ['$(id)', 'a b', '', '*', "'"] as const;
   const { end } = started(['printf', '[%s]', ...words]);
   assert.equal((await end).stdout, words.map((word) => `[${word}]`).join(''));
@@ -68,7 +98,7 @@ test('words and environment come as they are, and no shell reads them', async ()
   assert.equal((await other.end).stdout, 'A=b c\nE=\n');
 });
 
-test('it has no input, no descriptor of ours, and SIGPIPE as programs expect it', async () => {
+beside('it has no input, no descriptor of ours, and signals as programs expect them', async () => {
   const beside = sh('exec sleep 60'); // it has sockets of ours as well
   const ours = new Set(readdirSync('/proc/self/fd').flatMap(closedAtExec));
   const { end } = sh('cat; for one in /proc/$$/fd/*; do readlink $one; done');
@@ -84,8 +114,10 @@ test('it has no input, no descriptor of ours, and SIGPIPE as programs expect it'
   assert.equal((await beside.end).signal, 9);
 
   const shown = await sh('cat /proc/self/status').end;
-  assert.equal(ignoresSigpipe(readFileSync('/proc/self/status', 'ascii')), true, 'Node does');
-  assert.equal(ignoresSigpipe(shown.stdout), false);
+  for (const signal of [13, 25]) {
+    assert.equal(ignores(signal, readFileSync('/proc/self/status', 'ascii')), true, 'Node does');
+    assert.equal(ignores(signal, shown.stdout), false, `${signal}`);
+  }
 });
 
 /** What a descriptor is, of those that no program inherits; of others, whoever started us knows. */
@@ -100,20 +132,21 @@ function closedAtExec(fd: string): string[] {
   }
 }
 
-function ignoresSigpipe(status: string): boolean {
+function ignores(signal: number, status: string): boolean {
   const mask = /SigIgn:\s*(\w+)/.exec(status)?.[1] ?? '0';
-  return (BigInt(`0x${mask}`) & (1n << 12n)) !== 0n;
+  return (BigInt(`0x${mask}`) & (1n << BigInt(signal - 1))) !== 0n;
 }
 
-test('a signal that ends it is told', async () => {
+beside('a signal that ends it is told', async () => {
   const { status, signal, stdout } = await sh('echo before; kill -TERM $$').end;
   assert.deepEqual([status, signal, stdout], [null, 15, 'before\n']);
 });
 
-test('one that is not there, is no program, or whose word C would cut is an errno', () => {
+beside('one that is not there, is no program, or whose word C would cut is an errno', async () => {
   const folder = mkdtempSync('/tmp/holdfast-child-');
   try {
     writeFileSync(join(folder, 'text'), 'no program\n', { mode: 0o644 });
+    await sh('true').end; // what the process opens once is open
     const before = descriptors();
     const errnoOf = (...words: [string, ...string[]]) => {
       const end = () => assert.fail('it has not begun');
@@ -130,20 +163,21 @@ test('one that is not there, is no program, or whose word C would cut is an errn
   }
 });
 
-test('one that prints without end is ended', async () => {
+beside('one that prints without end is ended', async () => {
   const { end } = sh('exec yes', { maxBytes: 100_000 });
   const { isTooLong, signal } = await end;
   assert.equal(isTooLong, true);
   assert.equal(signal, 9);
 });
 
-test('one that prints and goes on is awaited after it has closed its streams', async () => {
+beside('one that prints and goes on is awaited after it has closed its streams', async () => {
   const { end } = sh('echo done; exec >&- 2>&-; sleep 0.3; exit 5');
   const { status, stdout } = await end;
   assert.deepEqual([status, stdout], [5, 'done\n']);
 });
 
-test('one that is left ends unheard, is awaited, and leaves no descriptor', async () => {
+beside('one that is left ends unheard, is awaited, and leaves no descriptor', async () => {
+  await sh('true').end;
   const before = descriptors();
   const { program, end } = sh('echo heard; exec sleep 60');
   program.leave();
@@ -166,7 +200,7 @@ async function kept<T>(promise: Promise<T>): Promise<T> {
   }
 }
 
-test('a hundred, many at once, leave nothing behind', async () => {
+beside('a hundred, many at once, leave nothing behind', async () => {
   await sh('true').end; // what the process opens once is open
   const before = descriptors();
   for (let turn = 0; turn < 10; turn++) {
@@ -181,33 +215,9 @@ test('a hundred, many at once, leave nothing behind', async () => {
   assert.deepEqual(zombies(), []);
 });
 
-test('without descriptors it is refused with EMFILE, and none is lost', () => {
-  const script = `
-    import { closeSync, openSync, readdirSync } from 'node:fs';
-    import { ChildProgram } from './src/platform/child-program.ts';
-    const taken = [];
-    const wish = { words: ['true'], environment: {}, maxBytes: 1 };
-    const first = await new Promise((done) => ChildProgram.start(wish, done));
-    try { for (;;) taken.push(openSync('/dev/null', 'r')); } catch {}
-    const seen = [];
-    for (let free = 0; free < 5; free++) {
-      for (let turn = 0; turn < 3; turn++) seen.push(ChildProgram.start(wish, () => {}).error);
-      closeSync(taken.pop());
-    }
-    for (const fd of taken) closeSync(fd);
-    const again = await new Promise((done) => ChildProgram.start(wish, done));
-    console.log(JSON.stringify({ first: first.status, seen, again: again.status }));
-  `;
-  const node = [process.execPath, 'scripts/run-script.mjs'];
-  const file = `scripts/.child-program-${process.pid}.ts`;
-  writeFileSync(file, script.replaceAll('./src/', '../src/'));
-  try {
-    const words = ['-c', 'ulimit -n 60; exec "$@"', 'sh', ...node, file];
-    const said = JSON.parse(execFileSync('/bin/sh', words, { encoding: 'utf8', timeout: 60_000 }));
-    assert.equal(said.first, 0);
-    assert.deepEqual([...new Set(said.seen)], [ERRNO.EMFILE]);
-    assert.equal(said.again, 0);
-  } finally {
-    rmSync(file);
-  }
+beside('without descriptors it is refused with EMFILE, and none is lost', () => {
+  const words = ['-c', 'ulimit -n 60; exec "$@"', 'sh', process.execPath];
+  const of = { encoding: 'utf8', timeout: 60_000, env: { ...process.env, [ROLE]: '1' } } as const;
+  const said = JSON.parse(execFileSync('/bin/sh', [...words, fileURLToPath(import.meta.url)], of));
+  assert.deepEqual(said, { first: 0, refused: [ERRNO.EMFILE], again: 0 });
 });

@@ -29,15 +29,16 @@ const STDERR = 2;
 const STRUCTURE_BYTES = 1024;
 const SIGNAL_SET_BYTES = 128;
 const SETSIGDEF = 0x04;
-const SIGPIPE = 13;
+/** SIGPIPE and SIGXFSZ, which Node ignores: a program that it starts would, too. */
+const IGNORED = [13, 25];
 const WNOHANG = 1;
 const SIGNAL_MASK = 0x7f;
 const STATUS_MASK = 0xff;
 /** What a read brings, until it is copied. */
 const READ = new Uint8Array(64 * 1024);
-/** The kernel closes what a process has open just before it can be waited for. */
-const REAP_MS = 1;
-const REAP_LATER_MS = 500;
+/** Between two looks whether it has ended, each time twice as long. */
+const FIRST_REAP_MS = 1;
+const LAST_REAP_MS = 500;
 
 export interface ChildEnd {
   /** null: a signal has ended it, or it is not known how it has. */
@@ -51,7 +52,7 @@ export interface ChildEnd {
 }
 
 export interface ChildWish {
-  /** A name of PATH or a path, and its arguments; no shell reads them. */
+  /** A name of PATH or a path, and its arguments; no shell reads them. A script needs its `#!`. */
   readonly words: readonly [string, ...string[]];
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Of both streams together. */
@@ -72,6 +73,7 @@ export class ChildProgram {
   #isLeft = false;
   #isTooLong = false;
   #isReaped = false;
+  #reapMs = FIRST_REAP_MS;
 
   private constructor(
     pid: number,
@@ -124,6 +126,7 @@ export class ChildProgram {
   leave(): void {
     if (this.#isLeft || this.#isReaped) return;
     this.#isLeft = true;
+    this.#reapMs = FIRST_REAP_MS;
     for (const stream of this.#streams) stream.close();
     this.#reap();
   }
@@ -143,8 +146,10 @@ export class ChildProgram {
     if (this.#isReaped) return;
     const found = waitpid(this.pid, this.#waited, WNOHANG);
     if (found === 0 || (found < 0 && lastErrno() === ERRNO.EINTR)) {
-      const later = setTimeout(() => this.#reap(), this.#isLeft ? REAP_LATER_MS : REAP_MS);
+      // The kernel closes what a process has open just before it can be awaited.
+      const later = setTimeout(() => this.#reap(), this.#reapMs);
       if (this.#isLeft) later.unref();
+      this.#reapMs = Math.min(2 * this.#reapMs, LAST_REAP_MS);
       return;
     }
     this.#isReaped = true;
@@ -220,19 +225,22 @@ class ChildStream {
 type Streams = readonly [ChildStream, ChildStream];
 
 /**
- * As Node does: with no input, and with SIGPIPE, which Node ignores, as programs expect it.
- * @throws SystemCallError, or an error of Node's
+ * As Node does: with no input, and with signals as programs expect them.
+ * @throws SystemCallError
  */
 function spawnWith(
   [out, err]: readonly [number, number],
   words: ChildWish['words'],
   environment: readonly string[],
 ): number {
-  const none = openSync('/dev/null', 'r');
+  const none = openNone();
   const actions = new Uint8Array(STRUCTURE_BYTES);
   const attributes = new Uint8Array(STRUCTURE_BYTES);
   const ignored = new Uint8Array(SIGNAL_SET_BYTES);
-  ignored[(SIGPIPE - 1) >> 3] = 1 << ((SIGPIPE - 1) & 7);
+  for (const signal of IGNORED) {
+    const at = (signal - 1) >> 3;
+    ignored[at] = (ignored[at] ?? 0) | (1 << ((signal - 1) & 7));
+  }
   const pid = new Int32Array(1);
   spawnActionsInit(actions);
   spawnAttributesInit(attributes);
@@ -254,4 +262,13 @@ function spawnWith(
   closeSync(none);
   if (errno !== 0) throw new SystemCallError('posix_spawnp', errno);
   return pid[0] ?? 0;
+}
+
+function openNone(): number {
+  try {
+    return openSync('/dev/null', 'r');
+  } catch (error) {
+    const errno = errnoOf(error); // not as if there were no such program
+    throw new SystemCallError('open', errno === ERRNO.ENOENT ? ERRNO.ENODEV : errno);
+  }
 }

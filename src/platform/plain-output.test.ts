@@ -61,3 +61,20 @@ test('a reader that has gone ends the program as SIGPIPE would', (t) => {
   assert.equal(ran.stderr, '');
   assert.equal(ran.status, 141);
 });
+
+const BY_STREAM = `
+import { endWithReader } from '${ROOT}/src/platform/broken-pipe.ts';
+endWithReader();
+process.stdout.write('line\\n');
+process.exitCode = 3;
+`;
+for (const [what, program] of [
+  ['at once', PRINTING],
+  ['by a stream', BY_STREAM],
+] as const) {
+  test(`output written ${what} to a full disk: one sentence, and no answer`, (t) => {
+    const ran = printThrough(t, '"$0" "$1" >/dev/full', program);
+    assert.equal(ran.stderr, 'cannot write what this command prints: ENOSPC\n');
+    assert.equal(ran.status, 2);
+  });
+}

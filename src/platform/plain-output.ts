@@ -1,11 +1,11 @@
 import { fstatSync, writeSync } from 'node:fs';
-import { endWithReader, STATUS_OF_SIGPIPE } from './broken-pipe.ts';
+import { endUnwritten, endWithReader } from './broken-pipe.ts';
 import { errnoNameOf } from './system-error.ts';
 
 /**
  * What a command prints, written at once. Node's own streams cost a short command up to 3 ms; they
  * are opened only where a descriptor does not wait for its reader, as another program has set it. A
- * reader that has gone ends the program, as in `endWithReader`.
+ * reader that has gone, or a full disk, ends the program, as in `endWithReader`.
  */
 export class PlainOutput {
   readonly #fd: 1 | 2;
@@ -21,9 +21,7 @@ export class PlainOutput {
       try {
         rest = rest.subarray(writeSync(this.#fd, rest));
       } catch (error) {
-        const name = errnoNameOf(error);
-        if (name === 'EPIPE') process.exit(STATUS_OF_SIGPIPE);
-        if (name !== 'EAGAIN') throw error;
+        if (errnoNameOf(error) !== 'EAGAIN') endUnwritten(error);
         endWithReader();
         this.#stream = this.#fd === 1 ? process.stdout : process.stderr;
       }

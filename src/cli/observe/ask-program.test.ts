@@ -42,3 +42,10 @@ test('one that does not end is late: ended, or left with what it has started', a
   // What it has started still has the other end of its streams.
   assert.deepEqual(await answer('sleep 5; true', 100), { kind: 'late', why });
 });
+
+test('one that ends in time is not late, also when nobody looked until after the deadline', async () => {
+  const asked = answer('echo whole', 50);
+  const untilMs = Date.now() + 400;
+  while (Date.now() < untilMs); // this process has other things to do
+  assert.deepEqual(await asked, { kind: 'done', printed: 'whole\n' });
+});

@@ -57,7 +57,8 @@ export function programAnswer(
     let timer: NodeJS.Timeout | null = null;
     const started = ChildProgram.start(wish, (end) => {
       if (timer !== null) clearTimeout(timer);
-      resolve(isKilled ? notInTime : answerOf(program, end, takes));
+      // It may have ended by itself just then.
+      resolve(isKilled && end.status === null ? notInTime : answerOf(program, end, takes));
     });
     if (!started.ok) {
       resolve(notStarted(program, started.error));
@@ -67,8 +68,8 @@ export function programAnswer(
       isKilled = true;
       started.value.kill();
       timer = setTimeout(() => {
-        started.value.leave();
         resolve(notInTime);
+        started.value.leave(); // what it has printed is not whole
       }, KILLED_MS);
     }, deadlineMs);
   });
