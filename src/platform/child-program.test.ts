@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ERRNO } from '../base/errno.ts';
 import { type ChildEnd, ChildProgram, type ChildWish } from './child-program.ts';
+import { unawaitedChildren } from './test-children.ts';
 import { testsBeside } from './test-role.ts';
 
 const MAX_BYTES = 1024 * 1024;
@@ -65,14 +66,6 @@ const sh = (script: string, of: Parameters<typeof started>[1] = {}) =>
 
 function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
-}
-
-/** Those of ours that have ended, and were not awaited. */
-function zombies(): string[] {
-  const children = readFileSync(`/proc/self/task/${process.pid}/children`, 'ascii').trim();
-  return children.split(' ').filter((pid) => {
-    return pid !== '' && / Z /.test(readFileSync(`/proc/${pid}/stat`, 'ascii'));
-  });
 }
 
 beside('what it prints, in order and as UTF-8, and how it ends', async () => {
@@ -184,7 +177,7 @@ beside('one that is left ends unheard, is awaited, and leaves no descriptor', as
   program.kill();
   const { signal } = await kept(end);
   assert.equal(signal, 9);
-  assert.deepEqual(zombies(), []);
+  assert.deepEqual(unawaitedChildren(), []);
   program.kill();
   program.leave();
   assert.equal(descriptors(), before);
@@ -212,7 +205,7 @@ beside('a hundred, many at once, leave nothing behind', async () => {
     );
   }
   assert.equal(descriptors(), before);
-  assert.deepEqual(zombies(), []);
+  assert.deepEqual(unawaitedChildren(), []);
 });
 
 beside('without descriptors it is refused with EMFILE, and none is lost', () => {

@@ -20,8 +20,8 @@ import {
   waitpid,
 } from './system-calls.ts';
 import { errnoOf } from './system-error.ts';
+import { AF_UNIX } from './unix-address.ts';
 
-const AF_UNIX = 1;
 const STDIN = 0;
 const STDOUT = 1;
 const STDERR = 2;

@@ -143,22 +143,13 @@ export class Patient {
     if (but.length === 0) assert.equal(status, 0);
   }
 
-  /**
-   * `--fix` does it, and that kind is found no more. Under load a daemon may not do it in its own
-   * time, and says so: then it is tried again, as anybody would.
-   */
+  /** `--fix` does it, and that kind is found no more. */
   async fixes(kind: Kind, does: RegExp): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      const { fixed, findings } = await this.looks('--fix');
-      const done = fixed.find((one) => does.test(one.does));
-      if (done?.failure === null) {
-        assert.ok(!findings.some((one) => one.kind === kind), `${kind}: ${told(findings)}`);
-        return;
-      }
-      const what = `${kind}: ${JSON.stringify(fixed)} ${told(findings)}\n${this.#logs()}`;
-      assert.ok(done !== undefined && tries < MOST_TRIES, what);
-      process.stderr.write(`${this.host.name}, once more: ${what}\n`);
-    }
+    const { fixed, findings } = await this.looks('--fix');
+    const done = fixed.find((one) => does.test(one.does));
+    const what = `${kind}: ${JSON.stringify(fixed)} ${told(findings)}\n${this.#logs()}`;
+    assert.equal(done?.failure, null, what);
+    assert.ok(!findings.some((one) => one.kind === kind), `${kind} is fixed: ${what}`);
   }
 
   /** What its daemons said last. */

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { unawaitedChildren } from '../../platform/test-children.ts';
 import { programAnswer } from './ask-program.ts';
 
 const DEADLINE_MS = 20_000;
+const HARDLY_MS = 100;
 
 const answer = (script: string, deadlineMs = DEADLINE_MS, takes?: 'both') =>
   programAnswer('/bin/sh', ['-c', script], deadlineMs, takes);
@@ -38,14 +40,17 @@ test('one that is not there, and one that is no program', async (t) => {
 
 test('one that does not end is late: ended, or left with what it has started', async () => {
   const why = '/bin/sh did not end within 0.1 s';
-  assert.deepEqual(await answer('exec sleep 600', 100), { kind: 'late', why });
+  assert.deepEqual(await answer('exec sleep 600', HARDLY_MS), { kind: 'late', why });
   // What it has started still has the other end of its streams.
-  assert.deepEqual(await answer('sleep 5; true', 100), { kind: 'late', why });
+  assert.deepEqual(await answer('sleep 5; true', HARDLY_MS), { kind: 'late', why });
 });
 
 test('one that ends in time is not late, also when nobody looked until after the deadline', async () => {
-  const asked = answer('echo whole', 50);
-  const untilMs = Date.now() + 400;
-  while (Date.now() < untilMs); // this process has other things to do
+  const asked = answer('echo whole', HARDLY_MS);
+  const sinceMs = Date.now();
+  // This process has other things to do.
+  while (unawaitedChildren().length === 0 || Date.now() - sinceMs <= HARDLY_MS) {
+    assert.ok(Date.now() - sinceMs < DEADLINE_MS, 'it does not end');
+  }
   assert.deepEqual(await asked, { kind: 'done', printed: 'whole\n' });
 });
